@@ -4,7 +4,7 @@
 use notme_core::{json::Object, statement::Statement};
 use serde::{Deserialize, Serialize};
 
-use super::{Evidence, PredicateError, check_time};
+use super::{Evidence, PredicateError, check_time, present};
 
 /// An acceptance.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -15,7 +15,11 @@ pub struct Acceptance {
     /// What was looked at: statements, by the digest of their payload.
     pub evidence: Vec<Evidence>,
     /// Why, in words.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub reason: Option<String>,
     /// When.
     pub accepted_at: String,

@@ -11,7 +11,7 @@ use notme_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{PredicateError, check_digest, check_time};
+use super::{PredicateError, check_digest, check_time, present};
 use crate::level::TOOL_CALL;
 
 /// What stands where a fact is not known: stated, so that it is not taken for forgotten.
@@ -45,7 +45,11 @@ pub struct Activity {
     /// Whether it goes on.
     pub lifecycle: Lifecycle,
     /// Why it ended; there when it did.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub termination: Option<Termination>,
     /// How the work came out. That it ended says nothing about it.
     pub outcome: Outcome,
@@ -57,10 +61,18 @@ pub struct Activity {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub succeeds: Vec<Succession>,
     /// The digest of the set of content origins.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub origins_hash: Option<String>,
     /// The level that is claimed. What is derived may differ.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub claim: Option<Claim>,
     /// When this was recorded.
     pub recorded_at: String,
@@ -80,7 +92,11 @@ pub struct ActivityRef {
     /// The number of the segment: 1 until it is first resumed.
     pub segment: u64,
     /// The activity that started it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub parent: Option<String>,
     /// What else stands there.
     #[serde(flatten)]
@@ -124,10 +140,18 @@ pub struct Event {
     /// When.
     pub at: String,
     /// The digest of what went in.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub input: Option<String>,
     /// The digest of what came out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub output: Option<String>,
     /// What else stands there.
     #[serde(flatten)]
@@ -302,14 +326,26 @@ pub struct Record {
     /// Whether it begins or ends the chain.
     pub position: Position,
     /// `sha256:<hex>` of the payload of the record before; the opening one has none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub previous: Option<String>,
     /// How many records there are; the closing one says so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub count: Option<u64>,
     /// What the branch pointed at when it began: the opening record ties the chain to its
     /// repository. Absent on an unborn branch.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub base: Option<String>,
     /// The commits it covers: those that the statement speaks of.
     pub commits: BTreeSet<String>,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Outcome, PredicateError, VerificationResult, check_digest, check_subject, check_time, is_uuid,
-    open_object,
+    open_object, present,
 };
 use crate::origins::is_stated_twice;
 
@@ -68,14 +68,22 @@ pub struct Agent {
     /// Its name.
     pub name: String,
     /// The digest of its definition.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub definition: Option<String>,
     /// Who runs the model.
     pub provider: String,
     /// The model.
     pub model: String,
     /// What it was allowed to do.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub permission_profile: Option<String>,
     /// What else stands there.
     #[serde(flatten)]

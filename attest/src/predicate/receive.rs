@@ -5,7 +5,7 @@
 use notme_core::{json::Object, object::HashKind, statement::Statement, time::UnixTime};
 use serde::{Deserialize, Serialize};
 
-use super::PredicateError;
+use super::{PredicateError, present};
 
 /// What a push brought to one ref.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -17,12 +17,20 @@ pub struct Receive {
     #[serde(rename = "ref")]
     pub reference: String,
     /// What it named before; absent when it was not there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub old: Option<String>,
     /// What it named then.
     pub new: String,
     /// Who signed the push, if it was signed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub pusher: Option<String>,
     /// When it was received.
     pub received_at: String,

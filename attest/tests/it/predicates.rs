@@ -47,6 +47,7 @@ fn a_dispatch_is_read_as_the_hosted_schema_has_it() {
         r#"{"runDetails":{"originsHash":["x"]}}"#,
         r#"{"runDetails":null}"#,
         r#"{"dispatchDefinition":{"agent":null}}"#,
+        r#"{"dispatchDefinition":{"agent":{"name":"a","model":"m","provider":"p","definition":null}}}"#,
     ] {
         assert!(read(DISPATCH, bad).is_err(), "{bad}");
     }
@@ -125,6 +126,7 @@ fn an_acceptance_says_when_and_of_what() {
         r#"{"decision":"perhaps","evidence":[],"acceptedAt":"2026-11-20T12:00:00Z"}"#,
         r#"{"decision":{"accepted":null},"evidence":[],"acceptedAt":"2026-11-20T12:00:00Z"}"#,
         r#"{"decision":"accepted","evidence":[],"acceptedAt":"now"}"#,
+        r#"{"decision":"accepted","evidence":[],"reason":null,"acceptedAt":"2026-11-20T12:00:00Z"}"#,
         r#"{"decision":"accepted","evidence":[{"predicateType":"x","digest":"0"}],"acceptedAt":"2026-11-20T12:00:00Z"}"#,
     ] {
         assert!(read(ACCEPTANCE, bad).is_err(), "{bad}");
