@@ -149,9 +149,8 @@ impl Made {
         if let Some(more) = more(&self.unsigned) {
             writeln!(out, "note: and so were {more}")?;
         }
-        let all = self.signing.iter().take(NAMED_MAX);
-        all.map(|command| writeln!(out, "note: to sign those on one branch, run: {command}"))
-            .collect()
+        let mut all = self.signing.iter().take(NAMED_MAX);
+        all.try_for_each(|it| writeln!(out, "note: to sign those on one branch, run: {it}"))
     }
 }
 
