@@ -307,13 +307,15 @@ impl<'a> Going<'a> {
         // Where it began, it is known what was there before.
         let is_looked_at = is_own && self.run.repository.is_some();
         let mut closed = Closed::default();
-        let looked = is_looked_at.then(|| Made::look(&course, &self.before));
-        let looked = looked.unwrap_or_else(|| Ok(Made::default()));
-        match looked.and_then(|made| Ok((made, course.untimed()?))) {
-            Ok((made, untimed)) => {
-                closed.uncovered = made.unseen.iter().cloned().chain(untimed).collect();
-                closed.made = made;
+        if is_looked_at {
+            match Made::look(&course, &self.before) {
+                Ok(made) => closed.made = made,
+                Err(failure) => closed.unlooked = Some(failure),
             }
+        }
+        closed.uncovered.clone_from(&closed.made.unseen);
+        match course.untimed() {
+            Ok(untimed) => closed.uncovered.extend(untimed),
             Err(failure) => closed.unlooked = Some(failure),
         }
         let mut unlooked = Vec::new();
