@@ -8,6 +8,19 @@ pub fn above_diff(message: &str) -> &str {
     message.get(..end).unwrap_or(message)
 }
 
+/// Tells whether git's words for whoever edits a message stand below it: comments, one of which is empty, or
+/// a diff.
+pub fn has_template(message: &str) -> bool {
+    let above = above_diff(message);
+    let lines = above.trim_end().lines().rev();
+    let comments: Vec<_> = lines.take_while(|line| !line.is_empty()).collect();
+    let begin = |line: &&str| line.chars().next();
+    let first = comments.first().and_then(begin);
+    let is_empty = |line: &&str| line.len() == 1 && !line.starts_with(char::is_alphanumeric);
+    above.len() < message.len()
+        || comments.iter().any(is_empty) && comments.iter().all(|it| begin(it) == first)
+}
+
 /// Returns a character with which no line of a message begins, for git to take no line for a comment.
 pub fn comment_char(message: &str) -> Option<char> {
     let is_free = |c: &char| message.lines().all(|line| !line.starts_with(*c));
@@ -43,6 +56,15 @@ mod tests {
         let message = format!("a\n; {SCISSORS}\ndiff\n");
         assert_eq!(above_diff(&message), "a\n");
         assert_eq!(above_diff("a\nb"), "a\nb");
+    }
+
+    #[test]
+    fn what_git_says_below_a_message_is_a_template() {
+        assert!(has_template("a\n\n# Please enter\n#\n# On branch\n"));
+        assert!(has_template(&format!("a\n# {SCISSORS}\ndiff\n")));
+        for message in ["#1\n", "a\n\n# Conflicts:\n#\tb\n", "a\n\n-\nb\n", ""] {
+            assert!(!has_template(message), "{message}");
+        }
     }
 
     #[test]

@@ -31,7 +31,7 @@ use notme_attest::{
 use notme_core::object::{self, ObjectKind};
 use notme_git_hooks::{
     chained, event,
-    message::{above_diff, comment_char, is_given, squashed},
+    message::{above_diff, comment_char, has_template, is_given, squashed},
     names,
 };
 use notme_verifier::report::escape;
@@ -236,12 +236,14 @@ fn trailers(
     }
     let message = fs::read(file)?;
     let message = String::from_utf8_lossy(&message);
+    // Somebody may have no editor of their own accord.
+    let is_edited = is_edited || has_template(&message);
     let Some(course) = Course::here(home, archive)? else {
         return Ok(());
     };
     let (_, head) = course.head()?;
     let chain = format!("{TRAILER}: {head}");
-    if message.lines().any(|line| line == chain) {
+    if above_diff(&message).lines().any(|line| line == chain) {
         return Ok(());
     }
     // git takes a commit back whose message is empty, and a trailer makes none that is not.

@@ -1112,6 +1112,19 @@ fn a_message_that_begins_as_a_comment_has_its_trailers() {
     assert!(events(&all, "unseen-commit").is_empty());
 }
 
+/// As agents have it.
+#[test]
+fn a_message_that_no_editor_edits_has_its_trailers_once() {
+    let world = world();
+    let script = "export GIT_EDITOR=:; echo >a; git add a; git commit -q -m one
+                  git commit -q --amend; git commit -q --amend --verbose";
+    session_ok(&world, &[], script);
+    let message = world.git_ok(&["log", "-1", "--format=%B"]);
+    assert_eq!(message.matches("Agent-Chain: ").count(), 1, "{message}");
+    let (exit, commits) = judged(&world, &["HEAD"]);
+    assert_eq!(exit, Some(0), "{commits:?}");
+}
+
 #[test]
 fn a_message_of_comments_alone_makes_no_commit() {
     let world = world();
