@@ -27,7 +27,7 @@ pub(crate) use self::{
 
 /// Raised with every change of the format, and with every change by which an object would be
 /// examined, or a commit accepted, otherwise than before.
-const RULES: &str = "13";
+const RULES: &str = "14";
 
 /// A directory of what was found out.
 #[derive(Debug)]
