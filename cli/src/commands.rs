@@ -1,8 +1,11 @@
 //! The commands, one module each.
 
-use std::io::{self, Write as _};
+use std::{
+    collections::BTreeMap,
+    io::{self, Write as _},
+};
 
-use notme_verifier::report::to_json_pretty;
+use notme_verifier::{Code, report::to_json_pretty};
 use serde::Serialize;
 
 use crate::failure::{Exit, Outcome};
@@ -26,4 +29,13 @@ pub(crate) mod verify;
 fn print_json(value: &impl Serialize) -> Outcome {
     writeln!(io::stdout(), "{}", to_json_pretty(value)?)?;
     Ok(Exit::Yes)
+}
+
+/// Says on stderr what to do about verdicts, once for each code.
+fn print_fixes(codes: impl IntoIterator<Item = Code>) -> io::Result<()> {
+    let codes = codes.into_iter().map(|code| (code.as_str(), code.fix()));
+    for (code, fix) in codes.collect::<BTreeMap<_, _>>() {
+        writeln!(io::stderr(), "hint: {code}: {fix}")?;
+    }
+    Ok(())
 }

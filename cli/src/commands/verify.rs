@@ -24,7 +24,7 @@ use notme_verifier::{
 
 use crate::{
     arguments::{ReportFormat, Verify},
-    commands::trust,
+    commands::{print_fixes, trust},
     failure::{Exit, Failure, Outcome, read_all},
     home::Home,
     judging::Grounds,
@@ -298,12 +298,7 @@ fn select(repository: &Repository, arguments: &Verify) -> Result<Selection, Fail
 /// Says on stderr what stands behind the verdicts, and what to do about them.
 fn talk(verdicts: &Verdicts) -> io::Result<()> {
     talk_of(verdicts)?;
-    let mut codes: Vec<_> = verdicts.codes().iter().collect();
-    codes.sort_unstable_by_key(|code| code.as_str());
-    for code in codes {
-        writeln!(io::stderr(), "hint: {code}: {}", code.fix())?;
-    }
-    Ok(())
+    print_fixes(verdicts.codes().iter().copied())
 }
 
 /// Says on stderr what stands behind them.

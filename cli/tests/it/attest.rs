@@ -117,12 +117,16 @@ fn an_activity_goes_from_its_beginning_to_its_end() {
         world.git_ok(&message);
         world.notme_ok(&["attest", "activity", "HEAD", "--activity", id]);
     }
-    // It goes on, or was cut off: nobody can tell.
+    // It goes on, or was cut off: nobody can tell, but what to do is said.
     let (exit, open) = judged(&world, &[]);
     assert_eq!(
         (exit, &open["code"]),
         (Some(3), &"chain-tail-missing".into())
     );
+    let said = told(&world.notme(&["attest", "verify", "HEAD~2", "HEAD"]));
+    for code in ["attestation-missing", "chain-tail-missing"] {
+        assert!(said.contains(&format!("hint: {code}: ")), "{said}");
+    }
     let (exit, open) = judged(&world, &["--open"]);
     assert_eq!((exit, &open["level"]), (Some(0), &"L2".into()));
     assert_eq!(open["attestations"][0]["closed"], false);

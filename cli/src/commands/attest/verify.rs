@@ -21,7 +21,7 @@ use serde::Serialize;
 use super::{Archive, bundles_in, read_named, refused};
 use crate::{
     arguments::attest::AttestVerify,
-    commands::print_json,
+    commands::{print_fixes, print_json},
     failure::{Exit, Failure, Outcome},
     home::Home,
     judging::Grounds,
@@ -100,11 +100,6 @@ pub(super) fn run(home: &Home, arguments: &AttestVerify) -> Outcome {
     if judged.is_empty() {
         let _ = writeln!(io::stderr(), "note: there are no commits to judge");
     }
-    let is_missing = |it: &Judged<'_>| it.code == Some(Code::AttestationMissing);
-    if judged.iter().any(is_missing) {
-        let text = "note: `notme attest fetch` takes what others attested and pushed";
-        let _ = writeln!(io::stderr(), "{text}");
-    }
     let has = |word| judged.iter().any(|it| it.verdict == word);
     // Whoever shows a summary asks whether what it is of was accepted.
     let is_no = has("rejected") || judged.iter().any(Judged::is_failure);
@@ -113,6 +108,9 @@ pub(super) fn run(home: &Home, arguments: &AttestVerify) -> Outcome {
         false => write_text(&mut io::stdout().lock(), &judged).map_err(Failure::from),
     }
     .map_err(|failure| failure.after(is_no))?;
+    let lines = judged.iter().flat_map(|it| &it.attestations);
+    let codes = lines.filter_map(|line| line.report.code);
+    let _ = print_fixes(judged.iter().filter_map(|it| it.code).chain(codes));
     Ok(match (is_no, has("undecided") || judged.is_empty()) {
         (true, _) => Exit::No,
         (false, true) => Exit::Undecided,
