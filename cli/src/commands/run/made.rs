@@ -165,11 +165,12 @@ fn signing(
     if let (None, Ok(head)) = (repository.head_branch()?, repository.head()) {
         tips.push((String::new(), head));
     }
+    let old: HashSet<_> = before.iter().collect();
     let mut commands = Vec::new();
     for (name, tip) in tips {
         let name = name.trim_start_matches("refs/heads/");
         // The run chose the names, and somebody pastes them.
-        if name.starts_with('-') || escape(name) != name {
+        if old.contains(&tip) || name.starts_with('-') || escape(name) != name {
             continue;
         }
         let Some(first) = first(repository, unsigned, (tip, before))? else {
